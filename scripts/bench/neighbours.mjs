@@ -59,14 +59,14 @@ export async function neighbourCosts(client, stack, seconds, signal) {
 		await deploy(quiet, VICTIM, { source: "export default () => 1;" });
 		for (const [kind, source] of Object.entries(KINDS)) await deploy(hostile, nameOf(kind), { source, timeoutMs: TIMEOUT_MS });
 		await deploy(hostile, nameOf("queue"), { source: BURNS });
-		return await ranked(() => measure(stack, seconds, signal));
+		return await ranked(() => measure(client, stack, seconds, signal));
 	} finally {
 		for (const [owner, name] of made) await owner.remove(name).catch(() => undefined);
 		for (const project of [QUIET, HOSTILE]) await client.removeProject(project).catch(() => undefined);
 	}
 }
 
-async function measure(stack, seconds, signal) {
+async function measure(client, stack, seconds, signal) {
 	const victim = requestTo(stack, VICTIM, { project: QUIET });
 	const paced = () => openLoop(victim, { ratePerSecond: PER_SECOND, seconds, signal });
 	const most = () => closedLoop(victim, { connections: CONNECTIONS, seconds, signal });
@@ -77,7 +77,9 @@ async function measure(stack, seconds, signal) {
 		signal,
 	);
 	await pause(BEGUN_MS);
-	const [beside, shared] = [await paced(), await most()];
+	const beside = await paced();
+	const spared = /^berth_cpu_spared\S* 1$/m.test(await client.metrics());
+	const shared = await most();
 	return {
 		quiet,
 		alone: alone.perSecond,
@@ -85,6 +87,7 @@ async function measure(stack, seconds, signal) {
 		shared: shared.perSecond,
 		sharedErrors: shared.errors,
 		hostile: await attack,
+		spared,
 	};
 }
 

@@ -11,7 +11,7 @@ import { makeInitramfs } from "../harness/guest/initramfs.js";
 
 const MIB = 1024 * 1024;
 /** What the ordinary suite has time for: a minute of an emulated machine's. Of an engine's promises, what cgroups have a hand in. */
-const CORE = ["up", "limits", "confined", "wholly", "resting", "deadline", "tasks", "restkill", "killed"];
+const CORE = ["up", "limits", "confined", "wholly", "resting", "deadline", "tasks", "cpus", "restkill", "killed"];
 /** `down` is tried in any case. */
 const KEYS = PROMISES.map(({ key }) => key).filter((key) => key !== "down");
 const AGAIN = KEYS.map((key) => `runc-${key}`);

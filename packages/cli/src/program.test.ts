@@ -91,6 +91,8 @@ describe("the exit code", () => {
 		["a rollback of a version", ["rollback", "f@3"]],
 		["the removal of an alias as if it were a version", ["rm", "f@live"]],
 		["a name that ends in @", ["inspect", "f@"]],
+		["quotas of which none is named", ["project", "set", "shop"]],
+		["a body that isn't there", ["hooks", "send", "/nowhere.json", "--to", "shop/github"]],
 	])("is 2 for %s", async (_, args) => {
 		const { code, err } = await berth(...args);
 		expect(code).toBe(2);
@@ -127,6 +129,41 @@ test("where a worker is alone, a command says that it wants a gateway named, not
 		expect(err).not.toContain("no stack is up");
 	} finally {
 		await rm(data, { recursive: true });
+	}
+});
+
+test("a value that the gateway would refuse by its field is refused by the option, in its own unit", async () => {
+	const short = await berth("key", "create", "ci", "--scope", "read", "--expires", "10s");
+	expect(short).toMatchObject({ code: 2, err: expect.stringMatching(/--expires.*'10s'.* 1m to 87600h/) });
+	const absent = await berth("hooks", "send", "/nowhere.json", "--to", "shop/github");
+	expect(absent.err).toBe("error: /nowhere.json: there is no such file or directory\n");
+});
+
+test("a hint of what to type next leads to the project that the command was for", async () => {
+	const answers: Readonly<Record<string, object>> = {
+		"POST /v1/keys": { name: "twin", key: "berth_k", project: "shop", scopes: ["read"] },
+		"GET /v1/secrets": { secrets: [] },
+		"POST /v1/functions/mine/invocations": { id: "inv_1", state: "queued" },
+	};
+	const asked: string[] = [];
+	const gateway = createServer((request, response) => {
+		const what = `${request.method} ${request.url?.replace(/\?.*/, "")}`;
+		asked.push(what);
+		response
+			.writeHead(request.method === "DELETE" ? 204 : 200, { "content-type": "application/json" })
+			.end(JSON.stringify(answers[what] ?? {}));
+	});
+	await new Promise<void>((resolve) => gateway.listen(0, "127.0.0.1", resolve));
+	const at = ["--url", `http://127.0.0.1:${(gateway.address() as AddressInfo).port}`, "--key", "good", "--project", "shop"];
+	try {
+		const said = async (...args: string[]) => (await berth(...at, ...args)).err;
+		expect(await said("key", "create", "twin", "--scope", "read")).toContain("until `berth --project shop key revoke twin`");
+		expect(await said("key", "revoke", "twin")).toBe("twin of the project shop is revoked.\n");
+		expect(await said("invoke", "mine", "--async")).toContain("`berth --project shop invocations watch inv_1`");
+		expect(await said("secret", "list")).toContain("`berth --project shop secret set <name>`");
+		expect(asked).toHaveLength(4);
+	} finally {
+		await new Promise((resolve) => gateway.close(resolve));
 	}
 });
 

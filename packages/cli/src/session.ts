@@ -3,6 +3,7 @@ import { type Client, createClient, type Exchange } from "@berth/client";
 import { loadSettings, type Settings, settingsWith, type UserSettings } from "@berth/config";
 import { DEFAULT_PROJECT, NAME_PATTERN, NAME_RULE } from "@berth/contracts";
 import { CommandFailure, EXIT } from "./exit-codes.js";
+import { berthIn } from "./render/command-line.js";
 import { durationText } from "./render/units.js";
 import { readAdminKey } from "./supervisor/admin-key.js";
 import { readSupervisorState } from "./supervisor/state-file.js";
@@ -69,6 +70,16 @@ export class Session implements AsyncDisposable {
 		return settingsWith({ ...overrides, BERTH_DATA_DIR: this.dataDir }, undefined, flags);
 	}
 
+	/** The project that was named; without one it is the key's. */
+	get project(): string | undefined {
+		return this.#options.project ?? this.#user.project;
+	}
+
+	/** `berth`, for a hint that can be typed as it stands: it leads to the project that this command was for. */
+	get berth(): string {
+		return berthIn(this.project);
+	}
+
 	/** The API key of the command line or the environment, to be left out of what is written. */
 	get givenKey(): string | undefined {
 		return this.#options.key ?? this.#user.key;
@@ -107,7 +118,7 @@ export class Session implements AsyncDisposable {
 				EXIT.usage,
 				"the API key (--key or BERTH_API_KEY) has a space or another character that no key has: look at how it was pasted",
 			);
-		const project = this.#options.project ?? this.#user.project;
+		const { project } = this;
 		if (project !== undefined && !NAME_PATTERN.test(project))
 			throw new CommandFailure(EXIT.usage, `the project (--project or BERTH_PROJECT) has a name that none has: ${NAME_RULE}`);
 		return { ...target, ...(project === undefined ? {} : { project }), url: target.url.replace(/\/+$/, "") };

@@ -1,12 +1,12 @@
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import { type Socket, Server as TcpServer } from "node:net";
+import type { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { TlsIdentity } from "@berth/config";
 import { KIB, SECOND_MS } from "@berth/contracts";
 import { Arrivals } from "./arrivals.js";
 import { type ConnectionBounds, Connections } from "./connections.js";
+import { Listeners } from "./listeners.js";
 import { refuse, refuseConnection, refuseMalformed, refuseTunnel } from "./refused-requests.js";
 import { faultOf } from "./request-form.js";
 import { timeAnswer } from "./server-timing.js";
@@ -89,7 +89,8 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 	// Node leaves out what is beyond its bound: that of their bytes is enough.
 	server.maxHeadersCount = 0;
 	const connections = new Connections(server, options.connections);
-	const answers = new Answers(server, options);
+	const listeners = new Listeners(server);
+	const answers = new Answers(server, listeners, options);
 	const arrivals = new Arrivals(timing.requestMs, options.mayTakeTime ?? (() => false));
 	const sweeper = setInterval(() => {
 		for (const { socket } of arrivals.late())
@@ -145,10 +146,7 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
 	};
 	return {
 		server,
-		listen: async ([fd, ...more]) => {
-			await once(server.listen({ fd }), "listening");
-			await answers.listenAlso(more);
-		},
+		listen: (fds) => listeners.listen(fds),
 		serve: (next) => {
 			application = next;
 		},
@@ -192,27 +190,18 @@ interface Untaken {
 /** The answers that a server is giving, so that it can end with the last of them, and none of them for ever. */
 class Answers {
 	readonly #server: Server;
+	readonly #listeners: Listeners;
 	readonly #options: ServerOptions;
 	readonly #open = new Set<ServerResponse>();
 	#untaken = new Map<Socket, Untaken>();
 	readonly #sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
-	/** What takes connections for the server beside itself. */
-	readonly #more: TcpServer[] = [];
 	#ending = false;
 	#retiring = false;
 
-	constructor(server: Server, options: ServerOptions) {
+	constructor(server: Server, listeners: Listeners, options: ServerOptions) {
 		this.#server = server;
+		this.#listeners = listeners;
 		this.#options = options;
-	}
-
-	async listenAlso(fds: readonly number[]): Promise<void> {
-		for (const fd of fds) {
-			// As a server of node:http has it.
-			const more = new TcpServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#server.emit("connection", socket));
-			this.#more.push(more);
-			await once(more.listen({ fd }), "listening");
-		}
 	}
 
 	began(response: ServerResponse): void {
@@ -273,18 +262,14 @@ class Answers {
 		this.drain();
 		const time = new AbortController();
 		const late = wait(UNUSED_MS, undefined, { signal: time.signal }).catch(() => undefined);
-		// That of node:http would close, at once, connections that are kept.
-		const closed = Promise.all(
-			[this.#server, ...this.#more].map((each) => new Promise<void>((resolve) => TcpServer.prototype.close.call(each, () => resolve()))),
-		);
-		await Promise.race([closed, late]);
+		await Promise.race([this.#listeners.stop(), late]);
 		time.abort();
 	}
 
 	async end(graceMs: number, giveUp: () => void = () => undefined): Promise<void> {
 		this.drain();
 		this.#retiring = false;
-		const closed = Promise.all([this.#server, ...this.#more].map((each) => new Promise<void>((resolve) => each.close(() => resolve()))));
+		const closed = this.#listeners.close();
 		const hurry = [
 			setTimeout(giveUp, graceMs),
 			setTimeout(() => this.#refuseRest(), graceMs + LAST_WORD_MS),

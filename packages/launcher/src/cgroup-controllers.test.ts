@@ -25,16 +25,15 @@ test("controllers are handed down at the root and below it", async () => {
 
 test("that of the CPUs' choice is handed down where there is one, and done without where there is none", async () => {
 	await mkdir(own);
-	for (const [directory, there] of [
-		[root, "cpuset cpu io memory pids"],
-		[own, "cpu memory pids"],
-	] as const)
-		await writeFile(join(directory, "cgroup.controllers"), `${there}\n`);
+	const handedDown = async () => [await read("cgroup.subtree_control"), await read("berth-test/cgroup.subtree_control")];
+	await writeFile(join(root, "cgroup.controllers"), "cpuset cpu io memory pids\n");
+	await writeFile(join(own, "cgroup.controllers"), "cpu memory pids\n");
 	handDownControllers(root, own);
-	expect([await read("cgroup.subtree_control"), await read("berth-test/cgroup.subtree_control")]).toEqual([
-		"+memory +cpu +pids +cpuset",
-		"+memory +cpu +pids",
-	]);
+	// The kernel adds what is written to what there is.
+	expect(await handedDown()).toEqual(["+cpuset", "+memory +cpu +pids"]);
+	await writeFile(join(own, "cgroup.controllers"), "cpuset cpu memory pids\n");
+	handDownControllers(root, own);
+	expect(await handedDown()).toEqual(["+cpuset", "+cpuset"]);
 });
 
 test("processes in what a container sees as the root are moved aside, those from outside are not", async () => {

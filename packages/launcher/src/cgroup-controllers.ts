@@ -37,21 +37,30 @@ export function handDownControllers(root: string, own: string, capsTasks = true)
 	try {
 		makeDirectory(own);
 		if (isNestedRoot(root)) moveAside(root);
-		for (const directory of [root, own])
-			writeFileSync(
-				join(directory, "cgroup.subtree_control"),
-				[...controllers, ...optionalOf(directory)].map((name) => `+${name}`).join(" "),
-			);
+		for (const directory of [root, own]) write(directory, controllers);
 	} catch (error) {
 		const { code = "", message } = error as NodeJS.ErrnoException;
 		throw new HostError(`cgroup v2 controllers can't be handed down in ${root} (${code}): ${MENDS[code] ?? message}`);
 	}
+	handDownCpus([root, own]);
 }
 
-/** What there is of what we can do without. */
-function optionalOf(directory: string): readonly string[] {
-	const there = join(directory, "cgroup.controllers");
-	return existsSync(there) && readFileSync(there, "utf8").split(/\s+/).includes(CPUS_CONTROLLER) ? [CPUS_CONTROLLER] : [];
+/** At the root first: below it there is what that has handed down. */
+function handDownCpus(directories: readonly string[]): void {
+	for (const directory of directories) {
+		const there = join(directory, "cgroup.controllers");
+		if (!existsSync(there) || !readFileSync(there, "utf8").split(/\s+/).includes(CPUS_CONTROLLER)) return;
+		try {
+			write(directory, [CPUS_CONTROLLER]);
+		} catch {
+			// Whatever keeps it: it is only that no CPU is spared then.
+			return;
+		}
+	}
+}
+
+function write(directory: string, controllers: readonly string[]): void {
+	writeFileSync(join(directory, "cgroup.subtree_control"), controllers.map((name) => `+${name}`).join(" "));
 }
 
 /** Not recursively: then Node says ENOENT for whatever the reason is. */

@@ -18,11 +18,9 @@ export const NEIGHBOURS = [
 	{
 		what: "the same: what the other tenant did meanwhile, and how it ended",
 		target: "said",
-		measure: ({ neighbours: { hostile } }) =>
-			said(
-				Object.entries(hostile)
-					.map(([kind, { perSecond, ending }]) => `${kind} ${rate(perSecond)} ${ending}`)
-					.join(", "),
-			),
+		measure: ({ neighbours: { hostile, spared } }) => {
+			const kinds = Object.entries(hostile).map(([kind, { perSecond, ending }]) => `${kind} ${rate(perSecond)} ${ending}`);
+			return said(`${kinds.join(", ")}; sandboxes left ${spared ? "a CPU" : "no CPU"}`);
+		},
 	},
 ];

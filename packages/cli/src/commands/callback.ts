@@ -55,7 +55,7 @@ function registerSend(group: Command, { action }: Registrar): void {
 				const { client } = await session.connect();
 				const callback = await client.sendCallback(id);
 				if (session.json) session.terminal.json(callback);
-				else session.terminal.note(`It is sent to ${callback.url}; \`berth logs ${id} --json\` says how it went.`);
+				else session.terminal.note(`It is sent to ${callback.url}; \`${session.berth} logs ${id} --json\` says how it went.`);
 				return EXIT.ok;
 			}),
 		);

@@ -99,9 +99,9 @@ export function registerDeploy({ program, action }: Registrar): void {
 }
 
 /** Shows a build until it has ended. @throws ApiError when it failed, as a deploy that waits is answered */
-async function watched({ terminal }: Session, client: Client, { function: name, number }: Version): Promise<DeployAnswer> {
+async function watched({ terminal, berth }: Session, client: Client, { function: name, number }: Version): Promise<DeployAnswer> {
 	const view = new BuildView(terminal);
-	using waiting = whileQueued(client, terminal, `${name}@${number}`);
+	using waiting = whileQueued(client, terminal, `${berth} buildlog ${name}@${number}`);
 	await client.followBuild(name, number, {
 		onProgress: view.onProgress,
 		onLine(line) {
@@ -120,11 +120,10 @@ async function watched({ terminal }: Session, client: Client, { function: name, 
 }
 
 /** Says why nothing happens, and that nobody has to wait for it, where a build isn't begun in a moment and nobody is there to begin it. */
-function whileQueued(client: Client, terminal: Terminal, version: string): Disposable & { end(): void } {
+function whileQueued(client: Client, terminal: Terminal, follow: string): Disposable & { end(): void } {
 	const timer = setTimeout(async () => {
 		const { ready, detail = "" } = await client.ready().catch(() => ({ ready: true, detail: "" }));
-		if (!ready)
-			terminal.note(`It is queued: ${detail.replace(/\.$/, "")}. Ctrl-C leaves it queued; \`berth buildlog ${version}\` follows it later.`);
+		if (!ready) terminal.note(`It is queued: ${detail.replace(/\.$/, "")}. Ctrl-C leaves it queued; \`${follow}\` follows it later.`);
 	}, QUEUED_MS);
 	const end = () => clearTimeout(timer);
 	return { end, [Symbol.dispose]: end };

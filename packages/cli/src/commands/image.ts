@@ -73,7 +73,7 @@ function registerImages(image: Command, { action }: Registrar): void {
 				const { client } = await session.connect();
 				const images = await client.images();
 				if (session.json) session.terminal.json({ images });
-				else if (images.length === 0) session.terminal.note("There is no image. `berth deploy <file>` makes one.");
+				else if (images.length === 0) session.terminal.note(`There is no image. \`${session.berth} deploy <file>\` makes one.`);
 				else session.terminal.print(imagesTable(images));
 				return EXIT.ok;
 			}),

@@ -1,4 +1,3 @@
-import type { Client } from "@berth/client";
 import { type Alias, LIVE, type Version } from "@berth/contracts";
 import { CommandFailure, EXIT } from "../exit-codes.js";
 import { parseReference, type Reference } from "../input/reference.js";
@@ -20,7 +19,7 @@ export function registerInspect({ program, action }: Registrar): void {
 			action(async (session: Session, _options: object, reference: Reference) => {
 				const { client } = await session.connect();
 				const aliases = await client.aliases(reference.name);
-				const versions = await versionsOf(client, reference, aliases);
+				const versions = await versionsOf(session, reference, aliases);
 				const { background } = await client.get(reference.name);
 				const isOf = (one: { readonly project?: string; readonly function?: string }) =>
 					one.project === versions[0]?.project && one.function === reference.name;
@@ -35,12 +34,13 @@ export function registerInspect({ program, action }: Registrar): void {
 }
 
 /** What is meant; of a function that has no ready version, the latest. */
-async function versionsOf(client: Client, { name, selector }: Reference, aliases: readonly Alias[]): Promise<readonly Version[]> {
+async function versionsOf(session: Session, { name, selector }: Reference, aliases: readonly Alias[]): Promise<readonly Version[]> {
+	const { client } = await session.connect();
 	if (selector !== undefined && "version" in selector) return [await client.version(name, selector.version)];
 	const alias = aliases.find((one) => one.name === (selector?.alias ?? LIVE));
 	if (alias !== undefined) return await Promise.all(Object.keys(alias.weights).map((number) => client.version(name, Number(number))));
 	if (selector !== undefined) {
-		throw new CommandFailure(EXIT.failed, `${name} has no alias ${selector.alias}: \`berth alias list ${name}\` lists them`);
+		throw new CommandFailure(EXIT.failed, `${name} has no alias ${selector.alias}: \`${session.berth} alias list ${name}\` lists them`);
 	}
 	return [(await client.get(name)).version];
 }

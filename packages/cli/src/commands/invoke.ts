@@ -85,7 +85,7 @@ async function enqueue(
 	else {
 		session.terminal.print(accepted.id);
 		const later = accepted.runAt === undefined ? "" : ` for ${accepted.runAt}`;
-		session.terminal.note(`It is ${accepted.state}${later}; \`berth invocations watch ${accepted.id}\` says how it goes.`);
+		session.terminal.note(`It is ${accepted.state}${later}; \`${session.berth} invocations watch ${accepted.id}\` says how it goes.`);
 	}
 	return EXIT.ok;
 }

@@ -1,8 +1,9 @@
-import { type ApiKey, allows, KEY_RATE, SCOPES, type Scope } from "@berth/contracts";
+import { type ApiKey, allows, HOUR_MS, KEY_LIFE_MS, KEY_RATE, MINUTE_MS, SCOPES, type Scope } from "@berth/contracts";
 import { type Command, InvalidArgumentError } from "commander";
 import { EXIT } from "../exit-codes.js";
 import { parseDurationMs } from "../input/durations.js";
 import type { Registrar } from "../registrar.js";
+import { berthIn } from "../render/command-line.js";
 import { tableOf } from "../render/table.js";
 import { sinceText } from "../render/units.js";
 import type { Session } from "../session.js";
@@ -31,7 +32,7 @@ function registerCreate(group: Command, { action }: Registrar): void {
 		.description("make an API key; it is shown this once")
 		.argument("<name>", "its name")
 		.requiredOption("--scope <scope>", `what it may do: ${SCOPES.join(", ")}; may be repeated`, parseScope)
-		.option("--expires <duration>", "how long it is good for: 90m, 720h (default: until it is revoked)", parseDurationMs)
+		.option("--expires <duration>", "how long it is good for: 90m, 720h (default: until it is revoked)", parseLife)
 		.option("--rate <number>", "requests that it may make in a second (default: as many as its project)", parseRate)
 		.addHelpText("after", "\nExample:\n  berth key create ci --scope deploy --scope invoke")
 		.action(
@@ -49,7 +50,7 @@ function registerCreate(group: Command, { action }: Registrar): void {
 						return EXIT.ok;
 					}
 					terminal.print(made.key);
-					const until = made.expiresAt === undefined ? `until \`berth key revoke ${name}\`` : `until ${made.expiresAt}`;
+					const until = made.expiresAt === undefined ? `until \`${berthIn(made.project)} key revoke ${name}\`` : `until ${made.expiresAt}`;
 					terminal.note(`This key has ${made.scopes.join(", ")} in the project ${made.project}, ${until}. It isn't shown again.`);
 					return EXIT.ok;
 				},
@@ -69,7 +70,8 @@ function registerKeyList(group: Command, { action }: Registrar): void {
 				const { client } = await session.connect();
 				const keys = await client.apiKeys();
 				if (json) terminal.json({ keys });
-				else if (keys.length === 0) terminal.note("There is no API key but the operator's. `berth key create <name>` makes one.");
+				else if (keys.length === 0)
+					terminal.note(`There is no API key but the operator's. \`${session.berth} key create <name>\` makes one.`);
 				else terminal.print(keysTable(keys));
 				return EXIT.ok;
 			}),
@@ -88,7 +90,7 @@ function registerRevoke(group: Command, { action }: Registrar): void {
 				const { client } = await session.connect();
 				await client.revokeApiKey(name);
 				if (session.json) session.terminal.json({ revoked: name });
-				else session.terminal.note(`${name} is revoked.`);
+				else session.terminal.note(`${name}${session.project === undefined ? "" : ` of the project ${session.project}`} is revoked.`);
 				return EXIT.ok;
 			}),
 		);
@@ -98,6 +100,12 @@ function parseScope(text: string, before: readonly Scope[] = []): readonly Scope
 	const scope = SCOPES.find((one) => one === text);
 	if (scope === undefined) throw new InvalidArgumentError(`A scope is one of: ${SCOPES.join(", ")}.`);
 	return before.includes(scope) ? before : [...before, scope];
+}
+
+function parseLife(text: string): number {
+	const ms = parseDurationMs(text);
+	if (ms >= KEY_LIFE_MS.min && ms <= KEY_LIFE_MS.max) return ms;
+	throw new InvalidArgumentError(`A key is good for ${KEY_LIFE_MS.min / MINUTE_MS}m to ${KEY_LIFE_MS.max / HOUR_MS}h (ten years).`);
 }
 
 function parseRate(text: string): number {

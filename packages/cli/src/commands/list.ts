@@ -20,8 +20,8 @@ export function registerList({ program, action }: Registrar): void {
 				const functions = await (outdated === true ? client.outdated() : client.list());
 				if (json) terminal.json({ functions });
 				else if (outdated === true && functions.length === 0) terminal.note("Every function is on the base of its runtime.");
-				else if (outdated === true) terminal.print(outdatedTable(functions));
-				else if (functions.length === 0) terminal.note("No function is deployed. `berth deploy <file>` makes one.");
+				else if (outdated === true) terminal.print(outdatedTable(functions, session.berth));
+				else if (functions.length === 0) terminal.note(`No function is deployed. \`${session.berth} deploy <file>\` makes one.`);
 				else terminal.print(functionsTable(functions, url));
 				return EXIT.ok;
 			}),
@@ -40,14 +40,14 @@ function functionsTable(functions: readonly FunctionSummary[], url: string): str
 	]);
 }
 
-function outdatedTable(functions: readonly FunctionSummary[]): string {
+function outdatedTable(functions: readonly FunctionSummary[], berth: string): string {
 	const rows = functions.flatMap(({ name, outdated = [] }) => outdated.map((each) => ({ name, ...each })));
 	return tableOf(rows, [
 		{ heading: "NAME", cell: (each) => each.name },
 		{ heading: "VERSION", cell: (each) => String(each.version), align: "right" },
 		{ heading: "BASE", cell: (each) => each.base.slice(0, 19) },
 		{ heading: "NOW", cell: (each) => each.current.slice(0, 19) },
-		{ heading: "MEND", cell: (each) => `berth rebase ${each.name}` },
+		{ heading: "MEND", cell: (each) => `${berth} rebase ${each.name}` },
 	]);
 }
 

@@ -49,7 +49,7 @@ function registerNetworkList(group: Command, { action }: Registrar): void {
 				const { client } = await session.connect();
 				const networks = await client.networks();
 				if (json) terminal.json({ networks });
-				else if (networks.length === 0) terminal.note("There is no network. `berth network create <name>` makes one.");
+				else if (networks.length === 0) terminal.note(`There is no network. \`${session.berth} network create <name>\` makes one.`);
 				else terminal.print(networksTable(networks));
 				return EXIT.ok;
 			}),

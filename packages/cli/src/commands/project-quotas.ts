@@ -1,6 +1,6 @@
 import { type ProjectDetail, QUOTA_NAMES, QUOTAS, type QuotaChanges, type QuotaName } from "@berth/contracts";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { EXIT } from "../exit-codes.js";
+import { CommandFailure, EXIT } from "../exit-codes.js";
 import type { Registrar } from "../registrar.js";
 import { tableOf } from "../render/table.js";
 import type { Session } from "../session.js";
@@ -45,7 +45,8 @@ function registerSet(group: Command, { action }: Registrar): void {
 			const changes: QuotaChanges = Object.fromEntries(
 				named.map(({ quota, key }) => [quota, given[key] === "default" ? null : given[key]]),
 			);
-			if (Object.keys(changes).length === 0) throw new InvalidArgumentError(`say what is to change: ${QUOTA_NAMES.map(flagOf).join(", ")}`);
+			if (Object.keys(changes).length === 0)
+				throw new CommandFailure(EXIT.usage, `say what is to change: ${QUOTA_NAMES.map(flagOf).join(", ")}`);
 			const { client } = await session.connect();
 			show(session, await client.setQuotas(name, changes));
 			return EXIT.ok;

@@ -13,7 +13,7 @@ export function registerRm({ program, action }: Registrar): void {
 		.action(
 			action(async (session: Session, _options: object, { name, selector }: Reference) => {
 				if (selector !== undefined && "alias" in selector) {
-					throw new CommandFailure(EXIT.usage, `\`berth alias rm ${name} ${selector.alias}\` deletes an alias`);
+					throw new CommandFailure(EXIT.usage, `\`${session.berth} alias rm ${name} ${selector.alias}\` deletes an alias`);
 				}
 				const { client } = await session.connect();
 				await (selector === undefined ? client.remove(name) : client.removeVersion(name, selector.version));

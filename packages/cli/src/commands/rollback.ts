@@ -23,7 +23,7 @@ export function registerRollback({ program, action }: Registrar): void {
 		.action(
 			action(async (session: Session, _options: object, { name, selector = { alias: LIVE } }: Reference) => {
 				if ("version" in selector) {
-					const detail = `an alias is rolled back, not a version; \`berth alias set ${name} live v${selector.version}\` leads there`;
+					const detail = `an alias is rolled back, not a version; \`${session.berth} alias set ${name} live v${selector.version}\` leads there`;
 					throw new CommandFailure(EXIT.usage, detail);
 				}
 				const { client } = await session.connect();

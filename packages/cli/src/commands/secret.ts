@@ -66,7 +66,7 @@ function registerSecretList(group: Command, { action }: Registrar): void {
 				const { client } = await session.connect();
 				const secrets = await client.secrets();
 				if (json) terminal.json({ secrets });
-				else if (secrets.length === 0) terminal.note("There is no secret. `berth secret set <name>` makes one.");
+				else if (secrets.length === 0) terminal.note(`There is no secret. \`${session.berth} secret set <name>\` makes one.`);
 				else terminal.print(secretsTable(secrets));
 				return EXIT.ok;
 			}),

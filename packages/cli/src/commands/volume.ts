@@ -53,7 +53,7 @@ function registerVolumeList(group: Command, { action }: Registrar): void {
 				const { client } = await session.connect();
 				const volumes = await client.volumes();
 				if (json) terminal.json({ volumes });
-				else if (volumes.length === 0) terminal.note("There is no volume. `berth volume create <name>` makes one.");
+				else if (volumes.length === 0) terminal.note(`There is no volume. \`${session.berth} volume create <name>\` makes one.`);
 				else terminal.print(volumesTable(volumes));
 				return EXIT.ok;
 			}),

@@ -6,6 +6,7 @@ import { checkDataDirectory } from "./data-directory.js";
 import { type Enforced, whatIsEnforced } from "./enforced.js";
 import { checkEngine } from "./engine.js";
 import { checkKernel } from "./kernel.js";
+import { checkAdminKey } from "./key-file.js";
 import { checkMemory, checkPort, checkRoot } from "./machine.js";
 import { checkNetworks } from "./networks.js";
 import { checkPayloadStore } from "./payload-store.js";
@@ -42,6 +43,7 @@ export async function examine(ours: Settings): Promise<Examination> {
 		async () => (isRoot ? checkStorage(settings) : []),
 		() => checkDataDirectory(settings),
 		() => checkRedisServers(settings, stack.isUp),
+		async () => (isRoot ? checkAdminKey(settings) : []),
 		async () => (isRoot ? checkSealingKey(settings, stack.isUp || !settings.embedded.durable) : []),
 		() => checkRegistries(settings),
 		() => checkPayloadStore(settings),

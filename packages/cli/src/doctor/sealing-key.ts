@@ -1,9 +1,10 @@
-import { lstat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import type { Settings } from "@berth/config";
 import { damaged, type SealedSecret, sealedRecords, unopenable } from "../backup/sealed-secrets.js";
 import { missingKeyObstacle, secretsKeyObstacle } from "../supervisor/secrets-key.js";
 import { isMissing } from "../system-errors.js";
 import { type Check, failed, ok, warning } from "./check.js";
+import { exposure } from "./key-file.js";
 import { askRedis } from "./redis-connection.js";
 
 const NAME = "sealing key";
@@ -16,8 +17,9 @@ export async function checkSealingKey(settings: Settings, durableAnswers: boolea
 	const isAsked = durableAnswers && (await answers(settings));
 	const obstacle = (await secretsKeyObstacle(settings)) ?? (isAsked ? await missingKeyObstacle(settings) : undefined);
 	if (obstacle !== undefined) return [failed(NAME, `${obstacle.what}.`, `${obstacle.mend}.`)];
-	const exposed = await exposure(settings);
-	if (exposed !== undefined) return [exposed];
+	const file = await fileOf(settings);
+	if (file === "missing") return [await missing(settings, isAsked)];
+	if (file !== undefined) return [file];
 	if (!isAsked) return [ok(NAME, `${from}; what it opens is seen once the durable Redis is up, and what is asked answers.`)];
 	const sealed = await sealedRecords(settings);
 	const [lost, broken] = [await unopenable(sealed, settings), await damaged(sealed, settings)];
@@ -58,19 +60,33 @@ async function resealed({ durableRedisUrl }: Settings): Promise<string> {
 }
 
 /** Whoever reads the file opens every secret: it is the service user's alone. */
-async function exposure({ secretsKey, paths, serviceUid }: Settings): Promise<Check | undefined> {
+async function fileOf({ secretsKey, paths, serviceUid }: Settings): Promise<Check | "missing" | undefined> {
 	if (secretsKey !== undefined) return undefined;
-	const found = await lstat(paths.secretsKey).catch((error: unknown) => {
-		if (!isMissing(error)) throw error;
+	const path = paths.secretsKey;
+	return await exposure({
+		...{ name: NAME, path, owner: `the service user (${serviceUid})`, uids: [serviceUid, 0] },
+		mend: `chown ${serviceUid}:${serviceUid} ${path}; chmod 600 ${path}: the next start does so, too. Who could read it may have: another key (docs/SECURITY.md).`,
+		instead: "Put the key itself there, or set BERTH_SECRETS_KEY.",
 	});
-	if (found === undefined) return undefined;
-	const mend = `chown ${serviceUid}:${serviceUid} ${paths.secretsKey}; chmod 600 ${paths.secretsKey}: the next start does so, too. Who could read it may have: another key (docs/SECURITY.md).`;
-	if (!found.isFile())
-		return warning(NAME, `${paths.secretsKey} is no file of its own.`, "Put the key itself there, or set BERTH_SECRETS_KEY.");
-	const mode = found.mode & 0o777;
-	if ((mode & 0o077) !== 0)
-		return warning(NAME, `${paths.secretsKey} has mode ${mode.toString(8)}: others than its owner may use it.`, mend);
-	if (found.uid !== serviceUid && found.uid !== 0)
-		return warning(NAME, `${paths.secretsKey} belongs to uid ${found.uid}, not to the service user (${serviceUid}).`, mend);
-	return undefined;
+}
+
+/** Every start makes one: where there are records already, one was there, or was set, and they may be sealed with it. */
+async function missing({ paths, embedded }: Settings, isAsked: boolean): Promise<Check> {
+	const path = paths.secretsKey;
+	if (isAsked) return ok(NAME, `${path} isn't there, and nothing is sealed; the next start makes it.`);
+	if (embedded.durable && !(await hasFiles(paths.durableRedis))) return ok(NAME, `${path} isn't there yet; the first start makes it.`);
+	return failed(
+		NAME,
+		`${path} isn't there, and the durable Redis, which can't be asked now, may have what is sealed with it.`,
+		"Put it back (or set BERTH_SECRETS_KEY) before `berth up`, which is refused where something is sealed.",
+	);
+}
+
+async function hasFiles(directory: string): Promise<boolean> {
+	try {
+		return (await readdir(directory)).length > 0;
+	} catch (error) {
+		if (isMissing(error)) return false;
+		throw error;
+	}
 }

@@ -15,6 +15,15 @@ export async function payloadOf(
 	return { bytes, contentType: contentType ?? typeOf(bytes) };
 }
 
+/** The same of a file that is an argument of its own. @throws CommandFailure naming the file */
+export async function filePayloadOf(
+	file: string,
+	contentType: string | undefined,
+): Promise<{ readonly bytes: Buffer; readonly contentType: string }> {
+	const bytes = await fileOf(file, file);
+	return { bytes, contentType: contentType ?? typeOf(bytes) };
+}
+
 /** The same for what has to be JSON: its value. @throws CommandFailure when it isn't */
 export async function jsonPayloadOf(data: string, stdin: NodeJS.ReadableStream): Promise<unknown> {
 	const text = (await bytesOf(data, stdin)).toString("utf8");
@@ -27,11 +36,14 @@ export async function jsonPayloadOf(data: string, stdin: NodeJS.ReadableStream):
 
 async function bytesOf(data: string, stdin: NodeJS.ReadableStream): Promise<Buffer> {
 	if (data === "-") return buffer(stdin);
-	if (!data.startsWith("@")) return Buffer.from(data);
+	return data.startsWith("@") ? await fileOf(data.slice(1), `-d ${data}`) : Buffer.from(data);
+}
+
+async function fileOf(path: string, given: string): Promise<Buffer> {
 	try {
-		return await readFile(data.slice(1));
+		return await readFile(path);
 	} catch (error) {
-		throw new CommandFailure(EXIT.usage, `-d ${data}: ${fileFault(error)}`);
+		throw new CommandFailure(EXIT.usage, `${given}: ${fileFault(error)}`);
 	}
 }
 

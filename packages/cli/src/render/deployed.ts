@@ -1,5 +1,6 @@
-import { type Alias, DEFAULT_PROJECT, type DeployAnswer, type LayerReport, type LockReport, type Version } from "@berth/contracts";
+import type { Alias, DeployAnswer, LayerReport, LockReport, Version } from "@berth/contracts";
 import { targetText } from "./aliases.js";
+import { berthIn } from "./command-line.js";
 import { pairsOf } from "./table.js";
 import { bytesText, durationText } from "./units.js";
 
@@ -20,8 +21,8 @@ export function deployedText({ version, unchanged, live }: DeployAnswer, url: st
 		pairs.push(["build", durationText(build.durationMs) + (phases.length > 0 ? ` (${phases.join(", ")})` : "")]);
 	}
 	const isLive = live === undefined || version.number in live.weights;
-	if (live !== undefined && !live.follows) pairs.push(["live", stayedText(version, live)]);
-	const berth = version.project === DEFAULT_PROJECT ? "berth" : `berth --project ${version.project}`;
+	const berth = berthIn(version.project);
+	if (live !== undefined && !live.follows) pairs.push(["live", stayedText(version, live, berth)]);
 	pairs.push(["url", url], ["invoke", `${berth} invoke ${version.function}${isLive ? "" : `@${version.number}`}`]);
 	return `${version.function}\n${pairsOf(pairs, "  ")}`;
 }
@@ -51,6 +52,6 @@ function stateOf(version: Version, unchanged: boolean): string {
 }
 
 /** A deploy doesn't move what was set by hand: that has to be said where it is looked for. */
-function stayedText({ function: name, number }: Version, live: Alias): string {
-	return `still ${targetText(live)}; \`berth alias set ${name} live v${number}\` moves it, \`… live latest\` has it follow deploys`;
+function stayedText({ function: name, number }: Version, live: Alias, berth: string): string {
+	return `still ${targetText(live)}; \`${berth} alias set ${name} live v${number}\` moves it, \`… live latest\` has it follow deploys`;
 }

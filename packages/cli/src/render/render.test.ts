@@ -45,6 +45,9 @@ test("a version that came back from its image alone has no build to show", () =>
 	expect(deployedText({ version: { ...version, project: "shop" }, unchanged: true }, "http://localhost/")).toContain(
 		"berth --project shop invoke ",
 	);
+	const live = { ...{ name: "live", weights: { 1: 100 }, follows: false }, updatedAt: version.createdAt };
+	const stayed = deployedText({ version: { ...version, project: "shop", number: 2 }, unchanged: false, live }, "http://localhost/");
+	expect(stayed).toContain("`berth --project shop alias set hello live v2`");
 	expect(lines.map((line) => line.trim().split(" ", 1)[0])).toEqual(["hello", "version", "image", "url", "invoke"]);
 });
 

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { isMissing } from "../system-errors.js";
 
@@ -28,6 +28,27 @@ export async function readOwned(path: string): Promise<string | undefined> {
 export async function requireOwned(file: FileHandle, path: string): Promise<void> {
 	const { uid } = await file.stat();
 	if (uid !== 0 && uid !== process.getuid?.()) throw new ForeignFileError(`${path} belongs to uid ${uid}, not to root: remove it`);
+}
+
+/**
+ * Leaves a file to its owner alone, should it be there.
+ * @returns the mode that it had, where that let others in
+ */
+export async function closeToOthers(path: string): Promise<number | undefined> {
+	try {
+		await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+		const mode = modeForOthers(await file.stat());
+		if (mode !== undefined) await file.chmod(0o600);
+		return mode;
+	} catch (error) {
+		if (isMissing(error)) return undefined;
+		throw error;
+	}
+}
+
+/** A file's mode, where others than its owner may do something with it. */
+export function modeForOthers({ mode }: Pick<Stats, "mode">): number | undefined {
+	return (mode & 0o077) === 0 ? undefined : mode & 0o777;
 }
 
 /** Replaces a file as a whole: a reader sees the old content or the new. */

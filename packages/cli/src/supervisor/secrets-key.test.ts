@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadSettings, type Settings } from "@berth/config";
@@ -115,6 +115,24 @@ test("doctor says who else than the service user may read the key", async () => 
 	expect(await check()).toMatchObject({ status: "warning", found: expect.stringMatching(/uid 4711/) });
 	await ensureSecretsKey(settings);
 	expect(await check()).toMatchObject({ status: "ok" });
+});
+
+test("doctor says of a key that is gone while the stack is down that it is, where there are records that it may have sealed", async () => {
+	const down = loadSettings({ BERTH_DATA_DIR: directory });
+	const check = async () => (await checkSealingKey(down, false))[0];
+	expect(await check()).toMatchObject({ status: "ok", found: expect.stringContaining("the first start makes it") });
+	await mkdir(join(down.paths.durableRedis, "appendonlydir"), { recursive: true });
+	expect(await check()).toMatchObject({
+		status: "failed",
+		found: expect.stringMatching(/secrets\.key isn't there, and the durable Redis/),
+		mend: expect.stringMatching(/^Put it back/),
+	});
+	await writeFile(down.paths.secretsKey, `${KEY}\n`, { mode: 0o600 });
+	expect(await check()).toMatchObject({ status: "ok" });
+	// One that is up, and has nothing sealed, is no worry.
+	expect((await checkSealingKey(settings, true))[0]).toMatchObject({ status: "ok", found: expect.stringContaining("opens whatever") });
+	await rm(down.paths.secretsKey);
+	expect((await checkSealingKey(settings, true))[0]).toMatchObject({ status: "ok", found: expect.stringContaining("nothing is sealed") });
 });
 
 test("doctor says how many records no key opens, and of what", async () => {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -62,13 +62,13 @@ async function toldToGateway(): Promise<readonly (string | undefined)[]> {
 	return (await started()).filter(({ name }) => name === "gateway.mjs").map(({ admin }) => admin);
 }
 
-function supervisor(env: Readonly<Record<string, string>> = {}): Supervisor {
-	return new Supervisor(settingsWith({ BERTH_DATA_DIR: dataDir }, { BERTH_PORT: "0", ...env }), () => undefined, programs);
+function supervisor(env: Readonly<Record<string, string>> = {}, say: (text: string) => void = () => undefined): Supervisor {
+	return new Supervisor(settingsWith({ BERTH_DATA_DIR: dataDir }, { BERTH_PORT: "0", ...env }), say, programs);
 }
 
 /** Starts a stack, stops it, and gives the key that it showed. */
-async function upAndDown(env: Readonly<Record<string, string>> = {}): Promise<string | null> {
-	const stack = supervisor(env);
+async function upAndDown(env: Readonly<Record<string, string>> = {}, say?: (text: string) => void): Promise<string | null> {
+	const stack = supervisor(env, say);
 	try {
 		return (await stack.start()).key;
 	} finally {
@@ -93,6 +93,18 @@ describe.runIf(process.getuid?.() === 0)("the operator's key", () => {
 		const key = (await upAndDown()) as string;
 		expect(key).not.toBe(lost);
 		expect((await toldToGateway())[1]).toBe(sha256Of(key));
+	});
+
+	test("that others may read is root's alone after the next start, which says so, whoever's key the gateway is told", async () => {
+		await upAndDown();
+		const path = join(dataDir, "admin.key");
+		for (const env of [{}, { BERTH_ADMIN_KEY_SHA256: "a".repeat(64) }]) {
+			await chmod(path, 0o644);
+			const heard: string[] = [];
+			await upAndDown(env, (text) => void heard.push(text));
+			expect((await stat(path)).mode & 0o777).toBe(0o600);
+			expect(heard).toContainEqual(expect.stringMatching(/admin\.key had mode 644, and has 600 now/));
+		}
 	});
 
 	test("survives a start that fails: nobody is locked out", async () => {

@@ -13,6 +13,7 @@ import { type SupervisorLock, takeLock } from "./lock.js";
 import { logPath, tailOfLog } from "./log-file.js";
 import { ensureNodeId } from "./node-id.js";
 import { requireNone } from "./obstacle.js";
+import { closeToOthers } from "./owned-file.js";
 import { PlatformCgroup } from "./platform-cgroup.js";
 import { listenObstacle } from "./port.js";
 import { preflight } from "./preflight.js";
@@ -122,6 +123,7 @@ export class Supervisor {
 		await preflight(this.#settings, this.#say);
 		await prepareDirectories(this.#settings);
 		this.#lock = await takeLock(this.#settings.paths);
+		await this.#closeAdminKey();
 		await this.#clearLeftovers();
 		const node = await ensureNodeId(this.#settings);
 		// Before minutes are spent on base images; should it be taken meanwhile, the gateway says so.
@@ -277,6 +279,16 @@ export class Supervisor {
 		} finally {
 			this.#oneShot = undefined;
 		}
+	}
+
+	/** A copy that was put back, or a restored backup of everything, may have come with a mode that shows it to others. */
+	async #closeAdminKey(): Promise<void> {
+		const { adminKey } = this.#settings.paths;
+		const mode = await closeToOthers(adminKey);
+		if (mode === undefined) return;
+		this.#say(
+			`warning: ${adminKey} had mode ${mode.toString(8)}, and has 600 now: who could read it may have the operator's key; docs/operating.md (Keys) has how to replace it`,
+		);
 	}
 
 	/**

@@ -100,20 +100,20 @@ function registerRemove(hooks: Command, { action }: Registrar): void {
 }
 
 /** A hook as it is now. A secret is in it when it was made just now. */
-export function showHook({ terminal, json }: Session, url: string, hook: HookWithSecret): void {
+export function showHook({ terminal, json, berth }: Session, url: string, hook: HookWithSecret): void {
 	const full = url + hook.path;
 	if (json) {
 		terminal.json({ ...hook, url: full });
 		return;
 	}
 	terminal.print(hookText(hook, full));
-	const advice = adviceOf(hook);
+	const advice = adviceOf(hook, berth);
 	if (advice !== undefined) terminal.note(advice);
 }
 
-function adviceOf(hook: Hook & { readonly secret?: string }): string | undefined {
+function adviceOf(hook: Hook & { readonly secret?: string }, berth: string): string | undefined {
 	if (hook.secret !== undefined) return "The secret is shown this once.";
 	const { secretBy, title } = schemeOf(hook.scheme);
 	if (hook.secretSetAt !== undefined || secretBy === "nobody") return undefined;
-	return `It lets nobody in yet: ${title} makes the secret. \`berth hooks rotate ${hook.function} ${hook.name} --secret-stdin\` sets it.`;
+	return `It lets nobody in yet: ${title} makes the secret. \`${berth} hooks rotate ${hook.function} ${hook.name} --secret-stdin\` sets it.`;
 }

@@ -3,7 +3,7 @@ import { createClient, type RawAnswer } from "@berth/client";
 import { type SchemeName, type SchemeSettings, schemeOf } from "@berth/contracts";
 import type { Command } from "commander";
 import { CommandFailure, EXIT } from "../../exit-codes.js";
-import { payloadOf } from "../../input/payload.js";
+import { filePayloadOf } from "../../input/payload.js";
 import type { Registrar } from "../../registrar.js";
 import type { Session } from "../../session.js";
 import { parseScheme, secretFrom, settingsOf, withSettings } from "./options.js";
@@ -49,11 +49,12 @@ export function registerHookSend(hooks: Command, { action, stdin }: Registrar): 
 		.addHelpText("after", HELP)
 		.action(
 			action(async (session: Session, options: SendOptions, file: string) => {
+				const { bytes, contentType } = await filePayloadOf(file, options.contentType);
 				const target = await targetOf(session, options);
 				const { secret } = await secretFrom(stdin, options.secretStdin);
 				if (secret === undefined && schemeOf(target.scheme).secretBy !== "nobody")
 					throw new CommandFailure(EXIT.usage, `${target.scheme} wants a secret: --secret-stdin`);
-				const answer = await deliver(target, secret ?? "", options, await payload(file, options, stdin));
+				const answer = await deliver(target, secret ?? "", options, { body: bytes, contentType });
 				showAnswer(session, answer);
 				return answer.status < 400 ? EXIT.ok : EXIT.failed;
 			}),
@@ -72,12 +73,6 @@ async function targetOf(session: Session, { to, scheme, ...options }: SendOption
 	const { client, url } = await session.connect();
 	const found = await client.hook(name, hook);
 	return { url: url + found.path, scheme: scheme ?? found.scheme, settings: { ...found.settings, ...settings } };
-}
-
-async function payload(file: string, { contentType }: SendOptions, stdin: NodeJS.ReadableStream) {
-	const read = await payloadOf(`@${file}`, contentType, stdin);
-	if (read === undefined || "json" in read) throw new CommandFailure(EXIT.usage, `${file} has nothing in it`);
-	return { body: Buffer.from(read.bytes), contentType: read.contentType };
 }
 
 /** Without a key of ours: a provider has none. */

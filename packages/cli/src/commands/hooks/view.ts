@@ -18,7 +18,8 @@ export function registerHookViews(hooks: Command, { action }: Registrar): void {
 				const { client, url } = await session.connect();
 				const found = await client.hooks(target);
 				if (json) terminal.json({ hooks: found.map((hook) => ({ ...hook, url: url + hook.path })) });
-				else if (found.length === 0) terminal.note(`${target} has no hook. \`berth hooks create ${target} --scheme github\` makes one.`);
+				else if (found.length === 0)
+					terminal.note(`${target} has no hook. \`${session.berth} hooks create ${target} --scheme github\` makes one.`);
 				else terminal.print(hooksTable(found, url, Date.now()));
 				return EXIT.ok;
 			}),

@@ -39,7 +39,7 @@ function registerViews(schedules: Command, { action }: Registrar): void {
 				const found = await client.schedules(target);
 				if (json) terminal.json({ schedules: found });
 				else if (found.length === 0)
-					terminal.note(`${target} has no schedule. \`berth schedules create ${target} --every 15m\` makes one.`);
+					terminal.note(`${target} has no schedule. \`${session.berth} schedules create ${target} --every 15m\` makes one.`);
 				else terminal.print(schedulesTable(found, Date.now()));
 				return EXIT.ok;
 			}),
