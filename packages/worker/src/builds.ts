@@ -123,7 +123,9 @@ export class Builds {
 		}
 		if (result.bundled) this.#bundled++;
 		const published = this.#options.publish?.(version, result.image, (text) => said.line({ kind: "step", text }));
-		await Promise.all([warmLayers({ ...version, image: result.image }), published]);
+		// Neither goes on beside the next attempt when the other fails.
+		const ends = await Promise.allSettled([warmLayers({ ...version, image: result.image }), published]);
+		for (const end of ends) if (end.status === "rejected") throw end.reason;
 		const ended = await this.#endReady(version, result.image, result.report, said);
 		if (ended) this.#tell(version, { what: "ready" });
 		// Its function was deleted while it was built.
