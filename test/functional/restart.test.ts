@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { tarGz } from "../harness/archives.js";
@@ -52,8 +52,14 @@ describe("a stack that is taken down", () => {
 		expect(leftoversOf(stack.dataDir).some((text) => text.startsWith("mount "))).toBe(true);
 		await stack.down();
 		expect(leftoversOf(stack.dataDir)).toEqual([]);
+		const log = join(stack.dataDir, "logs", "supervisor.log");
+		const { length } = readFileSync(log, "utf8");
 		expect(await stack.up()).toEqual({ madeKey: false });
 		expect(Array.isArray(await stack.client.list())).toBe(true);
+		// What takes time is said, and only when it is done.
+		const said = readFileSync(log, "utf8").slice(length);
+		expect(said).toContain("booting the first sandboxes");
+		expect(said).not.toContain("making the base images");
 	});
 
 	it("has everything that was deployed when it is up again, without building it again", async () => {
