@@ -71,7 +71,7 @@ interface Parts {
 /** What holds of a function that may reach some hosts, on a stack with a world outside. */
 export function egress(of: () => Parts): void {
 	describe("network: {allow}", () => {
-		const allow = ["service.example", "*.example.org:443", "*.service.example:5432", "db.example:8080", "private.example"];
+		const allow = ["service.example", "*.example.org:443", "*.service.example:5432", "db.example:8080", "private.example", "home.example"];
 		let stack: Stack;
 		let world: World;
 		let asks: Deployed;
@@ -140,6 +140,9 @@ def handler(event, context):
 			]);
 			for (const host of [world.hostEnd, "198.18.0.1", "198.18.1.1"])
 				expect(await speaks.result({ host, port: Number(new URL(stack.url).port), say: "x" }), host).toMatch(/^ECONN/);
+			// The host's own address that leads outside is a public one.
+			const home = await told(asks, { url: "http://home.example/" });
+			expect([home.limitsHit, home.lines]).toEqual([["egress"], ["berth: home.example:80 was refused: it leads to this host"]]);
 		});
 
 		it("on an allowed connection only the host that was asked for is spoken to: by TLS, by HTTP, by each request of it", async () => {

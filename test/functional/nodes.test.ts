@@ -212,6 +212,15 @@ test("a machine whose two Redis servers are of two stacks is refused, and told w
 	for (const each of [worker, gateway]) expect(String(each.status === "rejected" && each.reason)).toMatch(inUse);
 });
 
+test("a machine without the key that the stack seals with is told which machines have it, rather than making its own, where nothing but the Redis servers says that there are any", async () => {
+	const joins = cluster.addWorker({ BERTH_SECRETS_KEY: "", BERTH_ROLES: "" });
+	const said = await joins.then(() => "it has joined", String);
+	// A gateway is known by its address, a worker by its host.
+	const addresses = cluster.gateways.map((gateway) => cluster.machineOf(gateway).address);
+	const named = /the stack is up on (.*); copy the key of a machine of the stack/.exec(said)?.[1];
+	expect(named?.split(", ").sort(), said).toEqual([...addresses, hostname()].sort());
+});
+
 test("a selector holds in both lanes, for whoever asks; without such a node it warns, waits, and is refused", async () => {
 	const nodes = (await a.client.nodes()).nodes;
 	const inB = nodes.find(({ labels }) => labels?.["zone"] === "b")?.id;

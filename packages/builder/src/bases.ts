@@ -22,6 +22,8 @@ export interface BasesOptions {
 	/** A static init, `/usr/bin/tini-static`. */
 	readonly tini: string;
 	readonly artifacts: Pick<ArtifactStore, "images" | "keys">;
+	/** Told before they are made, which takes a while. */
+	readonly onMaking?: () => void;
 }
 
 /**
@@ -29,11 +31,11 @@ export interface BasesOptions {
  * read. They are tagged `base/<name>:current`, so that no collection takes them.
  * @throws BerthError `platform_error` naming what is missing
  */
-export async function prepareBases({ runtimesDir, agentDir, tini, artifacts }: BasesOptions): Promise<Bases> {
+export async function prepareBases(options: BasesOptions): Promise<Bases> {
+	const { runtimesDir, agentDir, tini, artifacts } = options;
 	using _hold = await artifacts.images.hold();
 	const name = `bases:${agentDir}:${runtimesDir}:${tini}`;
-	const bases =
-		((await findBases(artifacts, name)) as Bases | undefined) ?? (await makeBases({ runtimesDir, agentDir, tini, artifacts }, name));
+	const bases = ((await findBases(artifacts, name)) as Bases | undefined) ?? (await makeBases(options, name));
 	for (const [kind, base] of Object.entries(bases)) {
 		const { manifest } = await storeImage(artifacts.images, base.layers, {});
 		await artifacts.images.tag(`base/${kind}:current`, manifest);
@@ -41,7 +43,8 @@ export async function prepareBases({ runtimesDir, agentDir, tini, artifacts }: B
 	return Object.freeze(bases);
 }
 
-async function makeBases({ runtimesDir, agentDir, tini, artifacts }: BasesOptions, name: string): Promise<Bases> {
+async function makeBases({ runtimesDir, agentDir, tini, artifacts, onMaking }: BasesOptions, name: string): Promise<Bases> {
+	onMaking?.();
 	const beganMs = Date.now();
 	const stores: BaseStores = { images: artifacts.images, keys: artifacts.keys, inputs: new Set() };
 	const agents: Readonly<Record<Language, StoredLayer>> = {

@@ -63,7 +63,7 @@ export interface QuotaUse {
 }
 
 /** What bounds a project: what was set for it, else the default. */
-export function quotasOf(own: OwnQuotas, defaults: Quotas): Quotas {
+export function quotasOf(own: QuotaChanges, defaults: Quotas): Quotas {
 	const limits = QUOTA_NAMES.map((name) => [name, own[name] ?? defaults[name]] as const);
 	return Object.fromEntries(limits.filter(([, limit]) => typeof limit === "number"));
 }

@@ -1,8 +1,10 @@
 import {
+	BerthError,
 	type Project,
 	type ProjectDetail,
 	type ProjectList,
 	QUOTA_NAMES,
+	type QuotaChanges,
 	type QuotaName,
 	type QuotaUse,
 	quotaChangesSchema,
@@ -51,11 +53,21 @@ export async function changeProject(request: Request, response: Response, servic
 		.join(", ");
 	sayAbout(request, about);
 	const project = await services.keys.projects.get(name);
+	await requireBound(name, changes, services);
 	const change = () => services.functions.quotas.change(name, changes);
 	// The log of the project that the operator's request is in has it anyway.
 	if (principalOf(request).project === name) await change();
 	else await auditedIn(name, { method: request.method, path: request.path, ...OPERATOR }, about, services, change);
 	response.json(await detailOf(project, services));
+}
+
+/** @throws BerthError invalid_request when a burst is set that nothing would go by */
+async function requireBound(project: string, changes: QuotaChanges, { functions: { quotas } }: Services): Promise<void> {
+	if (typeof changes.burst !== "number") return;
+	const { requestsPerSecond } = quotasOf({ ...(await quotas.own(project)), ...changes }, quotas.defaults);
+	if (requestsPerSecond !== undefined) return;
+	const message = "it bounds nothing where requestsPerSecond is unlimited: set that, too";
+	throw new BerthError("invalid_request", `burst: ${message}`, { issues: [{ field: "burst", message }] });
 }
 
 /** `DELETE /v1/projects/{name}` */

@@ -131,6 +131,9 @@ describe("requests", () => {
 	test("are counted with what is left in every answer, refused beyond that, and another project's aren't", async () => {
 		const { send, deploy, set } = await projectOf("quick");
 		await deploy("fn", { public: true });
+		// A burst alone would bound nothing.
+		const alone = await stack.call("PATCH", "/v1/projects/quick", { burst: 4 }, 400);
+		expect(alone).toMatchObject({ issues: [{ field: "burst", message: expect.stringContaining("requestsPerSecond") }] });
 		await set({ requestsPerSecond: 1, burst: 4 });
 		const first = await send("/v1/functions");
 		expect(first.headers.get("ratelimit-policy")).toBe('"project";q=4;w=4');

@@ -21,6 +21,12 @@ test("what a function is refused between two attempts isn't the next one's, whic
 	expect(refusals.end()).toBe(false);
 });
 
+test("each reason for which a host is refused is told, once", () => {
+	refusals.begin();
+	for (const why of ["no", "not so", "no"]) refusals.refused("evil.example:443", why);
+	expect(said).toEqual(["berth: evil.example:443 was refused: no", "berth: evil.example:443 was refused: not so"]);
+});
+
 test("what it is refused while it is loaded is its first attempt's", () => {
 	refusals.refused("evil.example", "no");
 	refusals.begin();

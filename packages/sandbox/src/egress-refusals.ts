@@ -44,8 +44,9 @@ export class EgressRefusals {
 	/** Each once, up to a number. */
 	#tell(target: string, what: string): void {
 		const { size } = this.#said;
-		if (size > EGRESS_LIMITS.lines || this.#said.has(target)) return;
-		this.#said.add(target);
-		this.#say(size < EGRESS_LIMITS.lines ? `berth: ${target} ${what}` : "berth: it was so with more hosts");
+		const line = `berth: ${target} ${what}`;
+		if (size > EGRESS_LIMITS.lines || this.#said.has(line)) return;
+		this.#said.add(line);
+		this.#say(size < EGRESS_LIMITS.lines ? line : "berth: it was so with more hosts");
 	}
 }

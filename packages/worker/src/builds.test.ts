@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { BuildResult, ImageBuilder } from "@berth/builder";
 import { BerthError, manifestSchema, type Version } from "@berth/contracts";
 import type { BuildEnd, FunctionRegistry } from "@berth/registry";
@@ -57,6 +58,8 @@ async function attempted(
 	registry: FakeRegistry,
 	build: () => Promise<BuildResult>,
 	publish?: BuildsOptions["publish"],
+	warmLayers: BuildsOptions["warmLayers"] = async () => undefined,
+	rejected = attempt - 1,
 ): Promise<readonly Version[]> {
 	const removed: Version[] = [];
 	const builder = { build, removeVersion: async (version: Version) => void removed.push(version) };
@@ -70,10 +73,10 @@ async function attempted(
 		networkMissing: undefined,
 		runtimeClasses: { runsc: { missing: "there is none" } },
 		isClassElsewhere: async () => isElsewhere,
-		warmLayers: async () => undefined,
+		warmLayers,
 		publish,
 	});
-	await builds.run({ project: "default", function: "hello", version: 1 }, attempt);
+	await builds.run({ project: "default", function: "hello", version: 1 }, attempt, rejected);
 	return removed;
 }
 
@@ -95,6 +98,37 @@ test("whoever deploys hears how far the image is on its way to other machines, a
 	await expect(attempted(1, registry, async () => BUILT, publish)).rejects.toThrow("20 s");
 	expect(registry.said).toEqual(["images.test has said nothing for 5 s", "it is tried again: images.test said nothing for 20 s"]);
 	expect(registry.version.state).toBe("building");
+});
+
+test("an attempt whose layers can't be brought to where sandboxes find them ends once nothing of it says anything more", async () => {
+	const registry = new FakeRegistry();
+	const publish: BuildsOptions["publish"] = async (_, __, say) => {
+		await setImmediate();
+		say("1.0 of 2.0 MiB of the image were sent to images.test");
+	};
+	const attempt = attempted(
+		1,
+		registry,
+		async () => BUILT,
+		publish,
+		() => Promise.reject(new Error("no disk")),
+	);
+	await expect(attempt).rejects.toThrow("no disk");
+	expect(registry.said).toEqual(["1.0 of 2.0 MiB of the image were sent to images.test", "it is tried again: no disk"]);
+});
+
+test("why it is built again is said once: by the attempt that was rejected, or by the one after a worker's end", async () => {
+	const first = async (attempt: number, rejected: number) => {
+		const registry = new FakeRegistry();
+		await attempted(attempt, registry, async () => BUILT, undefined, undefined, rejected);
+		return registry.said[0];
+	};
+	expect(await Promise.all([first(1, 0), first(2, 1), first(2, 0), first(3, 1)])).toEqual([
+		undefined,
+		"attempt 2",
+		"attempt 2: one before was cut short",
+		"attempt 3: one before was cut short",
+	]);
 });
 
 test("one whose layers are more than its project may have fails with that, and what it made goes", async () => {

@@ -21,7 +21,6 @@ const heard =
 		? undefined
 		: await import("./other-machines.js").then((it) => it.lookAtOthers(settings, say)).catch(endRefused);
 if (heard !== undefined) say(heard);
-say("making the base images");
 const artifacts = await openArtifactStore(settings.paths.artifacts, { owner: settings.serviceUid });
 process.once("SIGTERM", () => {
 	abandonArtifacts(settings.paths.artifacts);
@@ -32,6 +31,7 @@ const bases = await prepareBases({
 	agentDir: join(root, "packages/agents/dist"),
 	tini: "/usr/bin/tini-static",
 	artifacts,
+	onMaking: () => say("making the base images"),
 });
 writeFileSync(settings.paths.bases, JSON.stringify(bases), { mode: 0o644 });
 chownSync(settings.paths.bases, settings.serviceUid, settings.serviceUid);

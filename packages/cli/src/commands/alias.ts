@@ -86,7 +86,7 @@ function registerAliasRm(group: Command, { action }: Registrar): void {
 }
 
 /** Says where an alias leads now, and what a deploy does with it. */
-export function reportMoved({ terminal, json }: Session, name: string, alias: MovedAlias): void {
+export function reportMoved({ terminal, json, berth }: Session, name: string, alias: MovedAlias): void {
 	if (json) {
 		terminal.json(alias);
 		return;
@@ -96,7 +96,7 @@ export function reportMoved({ terminal, json }: Session, name: string, alias: Mo
 	terminal.note(
 		alias.follows
 			? "Each version that becomes ready takes it over."
-			: `Deploys leave it there; \`berth alias set ${name} ${alias.name} latest\` has it follow them.`,
+			: `Deploys leave it there; \`${berth} alias set ${name} ${alias.name} latest\` has it follow them.`,
 	);
 }
 

@@ -77,7 +77,7 @@ async function print(session: Session, query: LogQuery): Promise<void> {
 	}
 	for (const line of answer.lines) session.terminal.print(lineText(line, session));
 	if (answer.lines.length === 0)
-		session.terminal.note("Nothing of it is in memory; an invocation's own log is in its record: `berth logs inv_…`.");
+		session.terminal.note(`Nothing of it is in memory; an invocation's own log is in its record: \`${session.berth} logs inv_…\`.`);
 	if (answer.missing !== undefined) session.terminal.note(`Without the lines of ${answer.missing.join(", ")}, which didn't answer.`);
 }
 

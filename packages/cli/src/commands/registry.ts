@@ -71,7 +71,7 @@ function registerList(registry: Command, { action }: Registrar): void {
 				const { client } = await session.connect();
 				const list = await client.packageRegistries();
 				if (session.json) session.terminal.json(list);
-				else if (list.registries.length === 0) session.terminal.note(noneText(list));
+				else if (list.registries.length === 0) session.terminal.note(noneText(list, session.berth));
 				else session.terminal.print(registriesTable(list.registries));
 				return EXIT.ok;
 			}),
@@ -95,8 +95,8 @@ function registerRemove(registry: Command, { action }: Registrar): void {
 		);
 }
 
-function noneText({ allowed }: PackageRegistryList): string {
-	return `There is none but the installation's own. \`berth registry set <host>\` may set ${allowed.join(", ")}.`;
+function noneText({ allowed }: PackageRegistryList, berth: string): string {
+	return `There is none but the installation's own. \`${berth} registry set <host>\` may set ${allowed.join(", ")}.`;
 }
 
 function registriesTable(registries: readonly PackageRegistryEntry[]): string {

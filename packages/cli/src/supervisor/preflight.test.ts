@@ -21,6 +21,9 @@ test.each([
 	[{ BERTH_EGRESS_CA_FILE: "/etc/hostname" }, "/etc/hostname (BERTH_EGRESS_CA_FILE) has no certificate in PEM"],
 	[{ BERTH_EGRESS_CA_FILE: "/root/.." }, "BERTH_EGRESS_CA_FILE: /root/.. can't be read: it is a directory"],
 	[{ BERTH_TLS_CERT: "/etc/hostname", BERTH_TLS_KEY: "/etc/hostname" }, "/etc/hostname (BERTH_TLS_CERT) has no certificate in PEM"],
+	[{ BERTH_BINDS: "x=/nosuchdir" }, "BERTH_BINDS names /nosuchdir as x, which isn't there. Mend BERTH_BINDS"],
+	[{ BERTH_BINDS: "x=/etc/hostname" }, "BERTH_BINDS names /etc/hostname as x, which is no directory."],
+	[{ BERTH_BINDS: "x=/var" }, "BERTH_BINDS names /var as x, in which functions would find Berth's data directory, /var/tmp/"],
 	[{ BERTH_OCI_RUNTIME: "/bin/true" }, "/bin/true is no OCI runtime"],
 	[{ BERTH_DURABLE_REDIS_URL: "redis://:secret@127.0.0.1:1" }, "durable Redis: redis://127.0.0.1:1 can't be used: connect ECONNREFUSED"],
 ])("a start with %j is refused in a sentence that says what to do", async (env, said) => {
@@ -112,6 +115,18 @@ test("one of the operator's that may lose a second of what was accepted, or that
 	await using redis = await RedisServer.start("--appendfsync", "everysec");
 	const env = { BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0", BERTH_DURABLE_REDIS_URL: redis.url, BERTH_FAST_REDIS_URL: redis.url };
 	await expect(preflight(loadSettings(env), () => undefined)).resolves.toBeUndefined();
+});
+
+test("a burst without a rate, which bounds nothing, is warned of", async () => {
+	const heard = async (env: Readonly<Record<string, string>>) => {
+		const said: string[] = [];
+		await preflight(loadSettings({ BERTH_DATA_DIR: join(root, "data"), BERTH_PORT: "0", ...env }), (text) => void said.push(text));
+		return said;
+	};
+	expect(await heard({ BERTH_QUOTA_BURST: "3" })).toEqual([
+		expect.stringMatching(/^warning: BERTH_QUOTA_BURST .* BERTH_QUOTA_REQUESTS_PER_SECOND/),
+	]);
+	expect(await heard({ BERTH_QUOTA_BURST: "3", BERTH_QUOTA_REQUESTS_PER_SECOND: "1" })).toEqual([]);
 });
 
 test("where all of it is there, nothing is in the way", () =>

@@ -8,6 +8,7 @@ import { runProgram } from "../doctor/program.js";
 import { gvisor, runtime } from "../doctor/programs.js";
 import { checkRedisServers } from "../doctor/redis-settings.js";
 import { isOfWrites } from "../doctor/redis-writes.js";
+import { checkBinds } from "../doctor/storage.js";
 import { CommandFailure, EXIT } from "../exit-codes.js";
 import { messageOf } from "../system-errors.js";
 import { tryImageRepository } from "./image-repository.js";
@@ -39,6 +40,10 @@ export async function preflight(settings: Settings, say: (text: string) => void,
 	if (isOpen(settings) && settings.roles.includes("gateway"))
 		say(
 			`${settings.host} isn't this machine alone, and the gateway speaks plain HTTP there: API keys can be read on the way. Set BERTH_TLS_CERT and BERTH_TLS_KEY, or BERTH_TRUSTED_PROXIES where a proxy in front speaks TLS.`,
+		);
+	if (settings.quotas.burst !== undefined && settings.quotas.requestsPerSecond === undefined)
+		say(
+			"warning: BERTH_QUOTA_BURST bounds no project but those with a rate of their own: set BERTH_QUOTA_REQUESTS_PER_SECOND, too, or leave it out.",
 		);
 	if (settings.roles.includes("worker")) await tryImageRepository(settings, say, waits);
 	const isFree = (await readSupervisorState(settings.paths)) === undefined;
@@ -73,6 +78,7 @@ async function checksOf(settings: Settings): Promise<readonly Check[]> {
 		settings.engine === "docker" ? [] : [...(await checkCgroups(settings.insecureAllow)), await seccomp(settings.insecureAllow)];
 	return await Promise.all([
 		...limits,
+		...checkBinds(settings),
 		...(settings.apparmorProfile === undefined ? [] : [checkAppArmor(settings.apparmorProfile)]),
 		...(settings.engine === "docker" ? [checkEngine(settings)] : [runtime(settings.ociRuntime), gvisor(settings.runsc)]),
 	]);

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { Namespace } from "./namespace.js";
 
-/** Tells whoever connects, or asks by a datagram, the address that it is seen under; a query of DNS for any name gets `argv[2]`, one for `private.` and more `argv[1]`. */
+/** Tells whoever connects, or asks by a datagram, the address that it is seen under; a query of DNS for any name gets `argv[2]`, one for `private.` and more `argv[1]`, one for `home.` who asked. */
 const SERVE = `
 	const [resolver, answer] = process.argv.slice(1);
 	require("node:http").createServer((request, response) => response.end(request.socket.remoteAddress)).listen(80, "0.0.0.0");
@@ -14,8 +14,10 @@ const SERVE = `
 		while (query[end] !== 0) end += query[end] + 1;
 		const question = query.subarray(12, end + 5);
 		const isA = query.readUInt16BE(end + 1) === 1;
+		const is = (label) => query.includes(String.fromCharCode(label.length) + label, 12, "latin1");
+		const address = is("private") ? resolver : is("home") ? from.address : answer;
 		const head = Buffer.from([query[0], query[1], 0x81, 0x80, 0, 1, 0, isA ? 1 : 0, 0, 0, 0, 0]);
-		const record = isA ? Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...(query.includes("\\x07private", 12, "latin1") ? resolver : answer).split(".").map(Number)]) : Buffer.alloc(0);
+		const record = isA ? Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...address.split(".").map(Number)]) : Buffer.alloc(0);
 		udp.send(Buffer.concat([head, question, record]), from.port, from.address);
 	});
 	udp.bind(53, resolver);`;

@@ -1,9 +1,8 @@
 import type { Socket as Datagrams } from "node:dgram";
 import { once } from "node:events";
 import { createServer, isIPv4, type Server, type Socket } from "node:net";
-import { networkInterfaces } from "node:os";
 import type { SecureContext } from "node:tls";
-import { allowsEgress, EGRESS_GATEWAY, EGRESS_LIMITS, isPublicAddress, publicAddressesOf, SECOND_MS, WEB_PORTS } from "@berth/contracts";
+import { allowsEgress, EGRESS_GATEWAY, EGRESS_LIMITS, publicAddressesOf, SECOND_MS, WEB_PORTS } from "@berth/contracts";
 import type { Egressing } from "@berth/sandbox";
 import { serveNames } from "../networks/function-names.js";
 import { portTaken } from "../networks/port-taken.js";
@@ -12,6 +11,7 @@ import { firstWords } from "./first-words.js";
 import type { Addresses } from "./known-addresses.js";
 import { originalTarget } from "./original-target.js";
 import { Outlet } from "./outlet.js";
+import { permitted } from "./permitted-addresses.js";
 import { PlainHttp, type Route } from "./plain-http.js";
 import { ProjectConnections } from "./project-connections.js";
 import { serveInTls } from "./tls-inside.js";
@@ -23,7 +23,6 @@ const RESOLVE_MS = 10 * SECOND_MS;
 const NOT_ALLOWED = "the function's network.allow doesn't have it";
 const TLS_SECRET = "a secret goes to it over TLS alone";
 const PLAIN_SECRET = "the function's secret goes to it without TLS, as its manifest says port 80";
-const NOT_PUBLIC = "it leads to an address that isn't public";
 
 export interface EgressProxyOptions {
 	/** This host's address, which only wires of such functions lead to. */
@@ -136,8 +135,8 @@ export class EgressProxy {
 		const isWeb = WEB_PORTS.includes(port) || bound !== undefined;
 		const beginning = firstWords(client, isWeb);
 		const addresses = await outlet.known.of(host);
-		if (addresses === "refused") {
-			connection.refuse(NOT_PUBLIC);
+		if ("against" in addresses) {
+			connection.refuse(addresses.against);
 			return;
 		}
 		const early = isWeb ? undefined : connection.open(addresses);
@@ -162,9 +161,7 @@ export class EgressProxy {
 
 	async #look(host: string): Promise<Addresses> {
 		const servers = this.#options.resolver === undefined ? undefined : [this.#options.resolver];
-		const found = isIPv4(host) ? [host] : await publicAddressesOf(host, AbortSignal.timeout(RESOLVE_MS), servers);
-		if (found === "refused" || !found.every((address) => isPublicAddress(address) && !isOwn(address))) return "refused";
-		return found;
+		return permitted(isIPv4(host) ? [host] : await publicAddressesOf(host, AbortSignal.timeout(RESOLVE_MS), servers));
 	}
 }
 
@@ -177,9 +174,4 @@ function routeOf(connection: Connection, addresses: readonly string[]): Route {
 		refuse: (why) => connection.refuse(why),
 		fail: (error) => connection.fail(error),
 	};
-}
-
-/** This host's own, which are public at times. */
-function isOwn(address: string): boolean {
-	return Object.values(networkInterfaces()).some((each) => each?.some((one) => one.address === address));
 }

@@ -2,6 +2,7 @@ import { publicAddressesOf } from "@berth/contracts";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { serveNames } from "../networks/function-names.js";
 import { KnownAddresses } from "./known-addresses.js";
+import { permitted } from "./permitted-addresses.js";
 
 let server: Awaited<ReturnType<typeof serveNames>>;
 let known: KnownAddresses;
@@ -15,7 +16,7 @@ beforeEach(async () => {
 		return name === "service.example" ? "93.184.215.14" : undefined;
 	});
 	const resolver = `127.0.0.1:${server.address().port}`;
-	known = new KnownAddresses((host) => publicAddressesOf(host, AbortSignal.timeout(5_000), [resolver]));
+	known = new KnownAddresses(async (host) => permitted(await publicAddressesOf(host, AbortSignal.timeout(5_000), [resolver])));
 });
 afterEach(() => server.close());
 

@@ -1,6 +1,7 @@
 import { EGRESS_ADDRESSES, SECOND_MS } from "@berth/contracts";
 
-export type Addresses = readonly string[] | "refused";
+/** Or why nobody may be led there. */
+export type Addresses = readonly string[] | { readonly against: string };
 
 /** How long the addresses of a name hold here, milliseconds: less than DNS says, so that no connection waits for them but the first. */
 const KEEP_MS = 5 * SECOND_MS;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readImage, readImageManifest } from "@berth/builder";
-import { BerthError, type Digest, MEDIA_TYPES, type SourceReference, type TransferRequest } from "@berth/contracts";
+import { BerthError, type Digest, type ImageManifest, KIB, MEDIA_TYPES, type TransferRequest } from "@berth/contracts";
 import type { BlobDescriptor, Repository } from "@berth/distribution";
 import type { ArtifactStore, FunctionRegistry } from "@berth/registry";
 import type { Registries } from "./registries.js";
@@ -38,7 +38,7 @@ async function imageOf({ project, function: name, version }: TransferRequest, { 
 	return { number: found.number, digest: found.image.digest };
 }
 
-/** Pushes an image: its blobs, unless the registry has them, and its source; then its manifest. @throws BerthError */
+/** Pushes an image: its blobs and its source, unless the registry has them; then its manifest. @throws BerthError */
 export async function pushImage(
 	digest: Digest,
 	target: PushTarget,
@@ -51,16 +51,26 @@ export async function pushImage(
 	const blobs = new Map(
 		[manifest.config, ...manifest.layers].map((blob) => [blob.digest, { digest: blob.digest as Digest, size: blob.size }]),
 	);
-	progress.begin({ digest, blobs: blobs.size, totalBytes: [...blobs.values()].reduce((sum, { size }) => sum + size, 0) });
+	const source = withSource ? await sourceOf(manifest, artifacts) : undefined;
+	const isSourceMissing = source !== undefined && !(await target.repository.hasBlob(source.digest));
+	const sizes = [...blobs.values(), ...(isSourceMissing ? [source] : [])].map(({ size }) => size);
+	progress.begin({ digest, blobs: blobs.size, totalBytes: sizes.reduce((sum, size) => sum + size, 0) });
 	for (const blob of blobs.values()) {
 		const read = () => counted(artifacts.images.streamBlob(blob.digest), progress);
 		if (!(await pushBlob(blob, read, target, artifacts.keys))) progress.present(blob.size);
 	}
-	if (withSource) {
-		const { source } = readImage(manifest, await artifacts.images.readBlob(manifest.config.digest as Digest));
-		if (await artifacts.sources.has(source.digest)) await pushSource(source, target, artifacts);
+	if (isSourceMissing) {
+		const archive = await artifacts.sources.get(source.digest);
+		await target.repository.putBlob(source, () => counted(pieces(archive), progress), undefined);
 	}
+	if (source !== undefined) await nameSource(source, target);
 	await target.repository.putManifest(target.reference, { bytes, digest, mediaType: MEDIA_TYPES.manifest });
+}
+
+/** The source that an image was made of, where it is kept. */
+async function sourceOf(manifest: ImageManifest, { images, sources }: Artifacts): Promise<BlobDescriptor | undefined> {
+	const { source } = readImage(manifest, await images.readBlob(manifest.config.digest as Digest));
+	return (await sources.has(source.digest)) ? { digest: source.digest, size: source.sizeBytes } : undefined;
 }
 
 /** Where a blob was last put in a registry is remembered: another repository takes it from there. @returns whether it was sent */
@@ -80,6 +90,8 @@ async function pushBlob(
 	return sent;
 }
 
+const PIECE_BYTES = 64 * KIB;
+
 /** The empty config of an artifact (OCI image spec 1.1, manifest.md, "Guidelines for Artifact Usage"). */
 const EMPTY = Buffer.from("{}");
 
@@ -87,15 +99,10 @@ const EMPTY = Buffer.from("{}");
  * An image's source beside it: an artifact of one layer, the source as it was handed in, whose digest the image's label has. The tag
  * keeps it from the registry's own collection; a pull asks for the blob alone.
  */
-async function pushSource(source: SourceReference, { repository }: PushTarget, { sources }: Artifacts): Promise<void> {
-	const tag = source.digest.replace(":", "-");
-	const layer = { digest: source.digest, size: source.sizeBytes };
+async function nameSource(layer: BlobDescriptor, { repository }: PushTarget): Promise<void> {
+	const tag = layer.digest.replace(":", "-");
 	const config = { digest: digestOf(EMPTY), size: EMPTY.length };
 	if (!(await repository.hasBlob(config.digest))) await repository.putBlob(config, () => pieces(EMPTY), undefined);
-	if (!(await repository.hasBlob(layer.digest))) {
-		const bytes = await sources.get(source.digest);
-		await repository.putBlob(layer, () => pieces(bytes), undefined);
-	}
 	const manifest = Buffer.from(
 		JSON.stringify({
 			schemaVersion: 2,
@@ -112,8 +119,9 @@ function digestOf(bytes: Uint8Array): Digest {
 	return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
+/** Of a length that says how far it is. */
 async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
-	yield bytes;
+	for (let at = 0; at < bytes.byteLength; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
 }
 
 async function* counted(bytes: AsyncIterable<Uint8Array>, progress: Progress): AsyncGenerator<Uint8Array, void> {
