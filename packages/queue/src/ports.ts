@@ -180,8 +180,8 @@ export interface BuildQueue {
 }
 
 export interface BuildSource {
-	/** A rejection is retried (3 attempts in all); a build that fails on its source resolves. */
-	start(handler: (task: BuildTask, attempt: number) => Promise<void>, concurrency: number): Promise<void>;
+	/** A rejection is retried (3 attempts in all); a build that fails on its source resolves. `rejected`: attempts before that ended so; a worker's end cut the others short. */
+	start(handler: (task: BuildTask, attempt: number, rejected: number) => Promise<void>, concurrency: number): Promise<void>;
 	/** Takes nothing more until `resume`; what runs goes on. */
 	rest(): Promise<void>;
 	resume(): Promise<void>;

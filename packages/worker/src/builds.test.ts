@@ -59,6 +59,7 @@ async function attempted(
 	build: () => Promise<BuildResult>,
 	publish?: BuildsOptions["publish"],
 	warmLayers: BuildsOptions["warmLayers"] = async () => undefined,
+	rejected = attempt - 1,
 ): Promise<readonly Version[]> {
 	const removed: Version[] = [];
 	const builder = { build, removeVersion: async (version: Version) => void removed.push(version) };
@@ -75,7 +76,7 @@ async function attempted(
 		warmLayers,
 		publish,
 	});
-	await builds.run({ project: "default", function: "hello", version: 1 }, attempt);
+	await builds.run({ project: "default", function: "hello", version: 1 }, attempt, rejected);
 	return removed;
 }
 
@@ -114,6 +115,20 @@ test("an attempt whose layers can't be brought to where sandboxes find them ends
 	);
 	await expect(attempt).rejects.toThrow("no disk");
 	expect(registry.said).toEqual(["1.0 of 2.0 MiB of the image were sent to images.test", "it is tried again: no disk"]);
+});
+
+test("why it is built again is said once: by the attempt that was rejected, or by the one after a worker's end", async () => {
+	const first = async (attempt: number, rejected: number) => {
+		const registry = new FakeRegistry();
+		await attempted(attempt, registry, async () => BUILT, undefined, undefined, rejected);
+		return registry.said[0];
+	};
+	expect(await Promise.all([first(1, 0), first(2, 1), first(2, 0), first(3, 1)])).toEqual([
+		undefined,
+		"attempt 2",
+		"attempt 2: one before was cut short",
+		"attempt 3: one before was cut short",
+	]);
 });
 
 test("one whose layers are more than its project may have fails with that, and what it made goes", async () => {

@@ -53,8 +53,8 @@ export class Builds {
 		return { started: this.#started, bundled: this.#bundled, layersReused: this.#layersReused };
 	}
 
-	/** Rejects when we are to blame and it may be tried again; the last try ends the version as failed. */
-	async run(task: BuildTask, attempt: number): Promise<void> {
+	/** Rejects when we are to blame and it may be tried again; the last try ends the version as failed. @param rejected how many before did */
+	async run(task: BuildTask, attempt: number, rejected: number): Promise<void> {
 		const { functions, log } = this.#options;
 		const version = await functions.getVersion(task.project, task.function, task.version);
 		if (version === undefined || version.state === "ready" || version.state === "failed") return;
@@ -64,7 +64,9 @@ export class Builds {
 			return;
 		}
 		const said = new VersionLog(functions.logs, version, log);
-		if (attempt > 1) said.line({ kind: "step", text: `attempt ${attempt}: the one before was cut short` });
+		// Those that were rejected have said why.
+		const isCutShort = attempt > rejected + 1;
+		if (attempt > 1) said.line({ kind: "step", text: `attempt ${attempt}${isCutShort ? ": one before was cut short" : ""}` });
 		try {
 			await this.#build(version, said);
 		} catch (error) {

@@ -311,7 +311,7 @@ await joined.finally(() => keepIncarnation(paths, incarnation)).catch(endRefused
 events.record(undefined, { kind: "node", what: "joined" });
 await drain.begin();
 await invocationSource.start((delivery) => attempts.run(delivery), settings.maxInflight, settlementKeeper(artifacts, settings.recordsMs));
-await buildSource.start((task, attempt) => builds.run(task, attempt), BUILDS_AT_ONCE);
+await buildSource.start((task, attempt, rejected) => builds.run(task, attempt, rejected), BUILDS_AT_ONCE);
 await images.resume();
 mirror?.start();
 minimums.start();

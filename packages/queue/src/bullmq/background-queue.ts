@@ -2,6 +2,7 @@ import type { Backlog, BerthError, InvocationRequest } from "@berth/contracts";
 import { guarded, isRefusal, isUnsent, type Redis, ServerClock, sharedNow, TooLateError } from "@berth/redis";
 import { BackgroundLists } from "../background-lists.js";
 import { BackgroundRecords, type Cancelled, DEFAULT_RETENTION, type Retention } from "../background-records.js";
+import { Coalesced } from "../coalesced.js";
 import type { LaneTotals } from "../counters.js";
 import { inDoubtOf } from "../in-doubt.js";
 import { BACKGROUND_CANCELS, BACKGROUND_TOTALS, functionKeyOf, LANE } from "../keys.js";
@@ -23,6 +24,8 @@ export class BackgroundQueue {
 	readonly #queues: FunctionQueues;
 	readonly #index: LaneIndex;
 	readonly #retractions: Retractions;
+	/** Many that come at once for a function are one piece of news. */
+	readonly #news: Coalesced;
 	readonly records: BackgroundRecords;
 	readonly lists: BackgroundLists;
 	/** What is left of deleted functions. */
@@ -42,6 +45,7 @@ export class BackgroundQueue {
 		this.lists = new BackgroundLists(redis);
 		this.#queues = new FunctionQueues(redis, log);
 		this.#index = new LaneIndex(redis);
+		this.#news = new Coalesced((news) => redis.publish(LANE.news, news));
 		this.gone = new GoneFunctions(redis, this.#queues, functionRecords);
 	}
 
@@ -104,7 +108,7 @@ export class BackgroundQueue {
 		await allOver([this.#index.mark(key, now, dueMs), adding]);
 		const news = dueMs > now ? `${dueMs} ${key}` : key;
 		const accepting = this.records.accept(request);
-		await allOver([accepting, this.#redis.publish(LANE.news, news)]);
+		await allOver([accepting, this.#news.run(news)]);
 		return await accepting;
 	}
 

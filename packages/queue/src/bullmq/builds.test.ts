@@ -22,7 +22,7 @@ async function queue() {
 	return opened;
 }
 
-async function worker(handler: (task: BuildTask, attempt: number) => Promise<void>) {
+async function worker(handler: (task: BuildTask, attempt: number, rejected: number) => Promise<void>) {
 	const source = await openBuildSource({ durableUrl: server.url });
 	close.push(() => source.close());
 	await source.start(handler, 2);
@@ -62,12 +62,18 @@ test("a worker that rests before it starts builds nothing until it is to go on",
 	await expect.poll(() => built).toEqual([TASK]);
 });
 
-test("a build that we failed is tried three times, and told which attempt it is", async () => {
-	const attempts: number[] = [];
-	await worker(async (_, attempt) => {
+test("a build that we failed is tried three times, and told which attempt it is, and how many were rejected before", async () => {
+	const attempts: (readonly number[])[] = [];
+	await worker(async (_, ...attempt) => {
 		attempts.push(attempt);
 		throw new Error("no sandbox");
 	});
 	await (await queue()).add(TASK);
-	await expect.poll(() => attempts, { timeout: 10_000 }).toEqual([1, 2, 3]);
+	await expect
+		.poll(() => attempts, { timeout: 10_000 })
+		.toEqual([
+			[1, 0],
+			[2, 1],
+			[3, 2],
+		]);
 });

@@ -59,8 +59,8 @@ export class BuildJobs implements BuildSource {
 		this.#log = log;
 	}
 
-	async start(handler: (task: BuildTask, attempt: number) => Promise<void>, concurrency: number): Promise<void> {
-		const worker = new Worker<BuildTask>(BUILD_QUEUE, (job) => this.#run(() => handler(job.data, job.attemptsStarted)), {
+	async start(handler: (task: BuildTask, attempt: number, rejected: number) => Promise<void>, concurrency: number): Promise<void> {
+		const worker = new Worker<BuildTask>(BUILD_QUEUE, (job) => this.#run(() => handler(job.data, job.attemptsStarted, job.attemptsMade)), {
 			...WORKER_OPTIONS,
 			connection: this.#redis,
 			prefix: QUEUE_PREFIX,
