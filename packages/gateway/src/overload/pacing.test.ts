@@ -51,9 +51,8 @@ test("a project that floods a gateway that is behind is held up and refused, one
 	while (refused.length < ENOUGH) {
 		const flooded = flood();
 		// Enough that it counts.
-		const turns = Array.from({ length: BESIDE }, () => stack.services.pacing.take("beside"));
+		for (let more = 0; more < BESIDE; more++) beside.push(stack.services.pacing.take("beside") === undefined ? 200 : 429);
 		const [other, ...flooding] = await Promise.all([invoke("beside"), ...Array.from({ length: TOGETHER }, () => invoke("floods"))]);
-		for (const turn of await Promise.allSettled(turns)) beside.push(turn.status === "fulfilled" ? 200 : 429);
 		beside.push(other.status);
 		await other.arrayBuffer();
 		for (const one of flooding) {

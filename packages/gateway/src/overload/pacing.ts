@@ -2,7 +2,6 @@ import { setTimeout as wait } from "node:timers/promises";
 import { BerthError, SECOND_MS } from "@berth/contracts";
 import { LONGEST_TURN_MS, Paces } from "./paces.js";
 import type { Watch } from "./self-watch.js";
-import { Turns } from "./turns.js";
 
 const LOOK_MS = SECOND_MS / 5;
 /** So many are held at most, those that wait for their turn and those that are refused; one more is refused at once. */
@@ -17,7 +16,6 @@ export class Pacing {
 	readonly #watch: Watch;
 	readonly #onPaced: (paced: Paced) => void;
 	readonly #timer = setInterval(() => this.#look(), LOOK_MS).unref();
-	readonly #turns = new Turns();
 	#held = 0;
 
 	/** It owns the watch. @param onPaced told of each that doesn't begin at once */
@@ -32,7 +30,7 @@ export class Pacing {
 	 */
 	take(project: string): Promise<void> | undefined {
 		const waitMs = this.#paces.take(project);
-		return waitMs === 0 ? this.#turns.take(project) : this.#hold(project, waitMs);
+		return waitMs === 0 ? undefined : this.#hold(project, waitMs);
 	}
 
 	close(): void {
