@@ -118,6 +118,7 @@ const spareCpu = new SpareCpu({
 	times: () => mainThread.times(),
 	contended: () => pool.cpuContended,
 	spare: (isSpared) => pool.spareCpu(isSpared),
+	onTrouble,
 });
 metrics.missing(() => pool.missing);
 metrics.spared(() => spareCpu.isSpared);

@@ -16,17 +16,27 @@ const SPARED: Share = { ran: 0.18, waited: 0.13 };
 let share: Share;
 let contended: boolean;
 let said: boolean[];
+let troubles: string[];
+let fails: boolean;
 let spareCpu: SpareCpu;
 beforeEach(() => {
 	vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
-	[share, contended, said] = [BEHIND, true, []];
+	[share, contended, said, troubles, fails] = [BEHIND, true, [], [], false];
 	let atMs = performance.now();
 	const times = (): ThreadTimes => {
 		const elapsedMs = performance.now() - atMs;
 		atMs = performance.now();
 		return { elapsedMs, ranMs: share.ran * elapsedMs, waitedMs: share.waited * elapsedMs };
 	};
-	spareCpu = new SpareCpu({ times, contended: () => contended, spare: (isSpared) => void said.push(isSpared) });
+	spareCpu = new SpareCpu({
+		times,
+		contended: () => contended,
+		spare: (isSpared) => {
+			said.push(isSpared);
+			if (fails) throw new Error("EINVAL");
+		},
+		onTrouble: (_message, error) => void troubles.push((error as Error).message),
+	});
 });
 afterEach(() => {
 	spareCpu.close();
@@ -63,4 +73,12 @@ test("isn't spared for single looks that find it behind", () => {
 		vi.advanceTimersByTime(200);
 	}
 	expect(said).toEqual([]);
+});
+
+test("that sandboxes can't be told is said, and is no end of anything", () => {
+	fails = true;
+	vi.advanceTimersByTime(1000);
+	[share, fails] = [RESTS, false];
+	vi.advanceTimersByTime(12_000);
+	expect([said, troubles]).toEqual([[true, false], ["EINVAL"]]);
 });

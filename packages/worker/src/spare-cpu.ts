@@ -21,6 +21,8 @@ export interface SpareCpuOptions {
 	/** Whether a project uses much of the CPU while another one has lately worked, and used little. */
 	readonly contended: () => boolean;
 	readonly spare: (isSpared: boolean) => void;
+	/** Told when they can't be had to: the CPUs that this host gives us may have changed since they were booted. */
+	readonly onTrouble: (message: string, error: unknown) => void;
 }
 
 /**
@@ -48,7 +50,7 @@ export class SpareCpu {
 	}
 
 	#look(): void {
-		const { times, contended, spare } = this.#options;
+		const { times, contended, spare, onTrouble } = this.#options;
 		this.#behind.push(isBehind(times(), this.#isSpared ? BEHIND.still : BEHIND.first) && contended());
 		if (this.#behind.length > LOOKS) this.#behind.shift();
 		const nowMs = performance.now();
@@ -56,7 +58,11 @@ export class SpareCpu {
 		const isSpared = nowMs < this.#untilMs;
 		if (isSpared === this.#isSpared) return;
 		this.#isSpared = isSpared;
-		spare(isSpared);
+		try {
+			spare(isSpared);
+		} catch (error) {
+			onTrouble("sandboxes couldn't be told which CPUs they have; those that are started from now on will be", error);
+		}
 	}
 }
 
